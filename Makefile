@@ -1,6 +1,6 @@
 # make study   run the main study and say where its report lies
 # make test    check style, types, layers and behaviour, in minutes
-# make test-kills  studies of each design whose driver is killed while it works, once each, in minutes
+# make test-kills  four kinds of studies whose driver is killed while it works, once each, in minutes
 # make test-slow  the tests that make test has no time for: every shipped study, every kill test, simulations
 # make coverage   how much of the code the tests reach that take less than a minute each; fails below the floor
 # All set up .venv from requirements.lock first, when it is not there or out of date.

@@ -5,16 +5,26 @@
 Draws tables of agreement between seeds for several K_F, each pair the sum of a mean, a part of either seed, and noise,
 and applies ``find_peak``. Prints, for each shape of the curve and number of seeds, the share of studies that keep the
 true peak, that choose it, and the mean share of the numbers that are kept.
+
+    OMP_NUM_THREADS=1 python benchmarks/class_numbers.py --folder reports/num_fine_many_sets
+
+Reads a finished study over K_F in place of this, and prints for each of its data sets what each criterion chooses, what
+that loses in the primary metric, and how often fewer seeds choose a number within 10 % of the truth.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from fgtune.analysis.agreement import pseudo_values
-from fgtune.analysis.class_numbers import find_peak
+from fgtune.analysis.class_numbers import NumberChoice, choose_numbers, find_peak
+from fgtune.analysis.inputs import StudyData, read_study
+from fgtune.results.folder import StudyFolder
 
 CURVES: dict[str, dict[int, float]] = {
     "peak": {6: 0.40, 8: 0.55, 10: 0.80, 12: 0.70, 14: 0.65, 17: 0.60},
@@ -35,13 +45,64 @@ def draw(means: dict[int, float], seeds: int, noise: float, rng: np.random.Gener
     return found
 
 
+def of_seeds(data: StudyData, seeds: tuple[int, ...]) -> tuple[NumberChoice, ...]:
+    """What the study says with some of its seeds."""
+    planned = tuple(cell for cell in data.planned if cell.seed in seeds)
+    known = {cell.cell_id for cell in planned}
+    return choose_numbers(replace(data, planned=planned, results={k: v for k, v in data.results.items() if k in known}))
+
+
+def is_near(size: int, truth: int | None) -> bool:
+    """Whether a number is within 10 % of the truth."""
+    return truth is not None and abs(size - truth) <= 0.1 * truth
+
+
+def judge(folder: Path) -> None:
+    """Print what each criterion chooses on each data set of a study."""
+    data = read_study(StudyFolder(folder))
+    seeds = sorted({cell.seed for cell in data.planned})
+    primary = data.study.metrics.primary
+    print("| data | K_F* | criterion | chosen | lost |\n|---|---|---|---|---|")
+    shares: dict[str, list[float]] = {}
+    losses: dict[str, list[float]] = {}
+    for choice in choose_numbers(data):
+        values = {each.num_fine: each.estimates[primary].mean for each in choice.points}
+        best = max(values.values())
+        for name in choice.chosen.estimates:
+            size = max(choice.points, key=lambda each: each.estimates[name].mean).num_fine
+            shares.setdefault(name, []).append(is_near(size, choice.truth))
+            losses.setdefault(name, []).append(best - values[size])
+            print(f"| {choice.dataset} | {choice.truth} | {name} | {size} | {best - values[size]:.3f} |")
+        near = [is_near(size, choice.truth) for size in values]
+        found = {"a random number": (float(np.mean(near)), best - float(np.mean([*values.values()])))}
+        if choice.truth in values:
+            found["the true number"] = (1.0, best - values[choice.truth])
+        for name, (share, lost) in found.items():
+            shares.setdefault(name, []).append(share)
+            losses.setdefault(name, []).append(lost)
+        print(f"| {choice.dataset} | {choice.truth} | not shown to agree less | {choice.peak.left} | |")
+    for name, each in losses.items():
+        print(f"{name}: within 10 % on {sum(shares[name]):.1f} of {len(each)}, mean loss {np.mean(each):.3f}")
+    for number in range(2, len(seeds) + 1):
+        studies = [of_seeds(data, some) for some in itertools.combinations(seeds, number)]
+        hits = [sum(is_near(each.peak.best, each.truth) for each in choices) for choices in studies]
+        lost = np.mean([each.lost for choices in studies for each in choices])
+        left = np.mean([len(each.peak.left) / len(each.points) for choices in studies for each in choices])
+        told = f"within 10 % on {np.mean(hits):.1f} ({min(hits)} to {max(hits)}), mean loss {lost:.3f}"
+        print(f"{number} seeds: {told}, share of numbers left {left:.2f}")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or what a folder says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--noise", type=float, default=0.03)
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5, 10])
+    parser.add_argument("--folder", type=Path, help="a finished study over K_F, alone or on several data sets")
     arguments = parser.parse_args()
+    if arguments.folder is not None:
+        judge(arguments.folder)
+        return
     print("| curve | seeds | peak kept | peak chosen | share of numbers kept |\n|---|---|---|---|---|")
     for name, means in CURVES.items():
         for seeds in arguments.seeds:

@@ -21,9 +21,8 @@ import numpy as np
 from fgtune.config.reading.load import load_study
 from fgtune.config.schema.trial import TrialConfig
 from fgtune.data.load import load_dataset
-from fgtune.data.splits import split_dataset
-from fgtune.data.views import training_view
 from fgtune.training.estimation.estimators import ESTIMATORS, estimate_num_fine
+from fgtune.training.prepared import prepare_split, views
 
 DATASETS: dict[str, dict[str, Any]] = {
     "digits": {"kind": "digits"},
@@ -53,7 +52,7 @@ def measure(data: dict[str, Any], kind: str, settings: dict[str, Any], seeds: in
         classes = {"num_fine": "estimate", "estimator": {"kind": kind, **settings}}
         config = TrialConfig.from_plain({"data": drawn, "classes": classes})
         dataset = load_dataset(config.data)
-        view = training_view(dataset, split_dataset(dataset, config.data.split, seed), None)
+        view = views(dataset, prepare_split(dataset, config, seed, threads=1))[0]
         estimator = config.classes.estimator
         if estimator is None or dataset.num_fine is None:
             raise ValueError("the data need fine labels to judge an estimate by")
@@ -71,14 +70,15 @@ def main() -> None:
     parser.add_argument("--estimators", nargs="+", choices=list(ESTIMATORS), default=list(ESTIMATORS))
     parser.add_argument("--only", nargs="+", default=[""], help="data sets whose name begins so")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the estimators")
-    parser.add_argument("--study", type=Path, help="a comparison over several data sets")
+    parser.add_argument("--study", type=Path, help="a study file")
     arguments = parser.parse_args()
     settings = {name: json.loads(value) for name, _, value in (entry.partition("=") for entry in arguments.set)}
     print("| data | K_F* | estimator | estimates | mean error | per cent | seconds |\n|---|---|---|---|---|---|---|")
     sets = DATASETS
     if arguments.study is not None:
-        design = load_study(arguments.study).study.design
-        sets = {name: config.to_plain() for name, config in getattr(design, "datasets", {}).items()}
+        study = load_study(arguments.study).study
+        found = getattr(study.design, "datasets", {}) or {study.study: study.trial.data}
+        sets = {name: config.to_plain() for name, config in found.items()}
     for name, data in sets.items():
         if not name.startswith(tuple(arguments.only)):
             continue

@@ -133,10 +133,16 @@ def photographs(path: Path) -> Path:
     from PIL import Image
 
     if not path.exists():
+        packages = {"skimage": "data", "sklearn": "datasets/images"}
+        specs = {name: find_spec(name) for name in packages}
         places = [
-            Path(find_spec("skimage").origin).parent / "data",
-            Path(find_spec("sklearn").origin).parent / "datasets/images",
+            Path(spec.origin).parent / packages[name]
+            for name, spec in specs.items()
+            if spec is not None and spec.origin
         ]
+        if len(places) < len(packages):
+            raise SystemExit("photographs need the pictures of scikit-image: pip install --no-deps scikit-image")
+        path.parent.mkdir(parents=True, exist_ok=True)
         rng, tiles, coarse, fine = np.random.default_rng(0), [], [], []
         for group, names in enumerate(PHOTOGRAPHS.values()):
             for name in names:
@@ -198,7 +204,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="write the tiles of photographs to this file, and do no more")
     arguments = parser.parse_args()
     if arguments.photographs is not None:
-        photographs(arguments.photographs)
+        print(photographs(arguments.photographs))
         return
     changes = {name: json.loads(value) for name, _, value in (entry.partition("=") for entry in arguments.set)}
     print("| data | pretraining | accuracy | within coarse | 1-NN before | s pretraining | s trial |")
@@ -206,6 +212,9 @@ def main() -> None:
     with TemporaryDirectory() as folder, trial_threads(1):
         for name in DATASETS:
             if not name.startswith(tuple(arguments.only)):
+                continue
+            if name == "photographs" and arguments.only == [""] and find_spec("skimage") is None:
+                print("| photographs | left out: pip install --no-deps scikit-image |", flush=True)
                 continue
             for arm in arguments.arms:
                 if arm != "none" and (arm.startswith("simsiam") != (name in IMAGES)):

@@ -21,7 +21,7 @@ from fgtune.training.checkpoint import load_checkpoint
 mlflow = LazyModule("mlflow")
 
 KINDS = ["sensitivity", "ablation", "comparison", "tuned comparison", "search"]
-"""Killed twenty times on demand. Every design is killed once in every run of CI, sensitivity in ``engine/test_run``."""
+"""Killed twenty times on demand. Most are killed once in every run of CI, sensitivity in ``engine/test_run``."""
 ONE_WORKER = ("execution.max_concurrent=1",)
 LR = {"kind": "log_uniform", "low": 0.01, "high": 0.3}
 REG = {"kind": "uniform", "low": 0.5, "high": 4.0}

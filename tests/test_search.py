@@ -288,7 +288,7 @@ def check_once_each(options, trials: int, uri: str) -> None:
     assert sorted(each.data.tags["fgtune.cell_id"] for each in runs) == sorted(cells)
 
 
-@pytest.mark.long  # test_kills kills a search once in every run
+@pytest.mark.long  # test_kills kills a search once in every run of CI
 @pytest.mark.parametrize("kills", [1, 20])
 def test_a_search_killed_at_random_moments_loses_and_repeats_nothing(tmp_path, kills, start_driver, kill_driver):
     uri = f"sqlite:///{tmp_path}/mlflow.db"

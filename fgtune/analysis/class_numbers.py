@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fgtune.analysis.estimates import arm_estimate
-from fgtune.analysis.formatting import interval, number, percent
+from fgtune.analysis.formatting import capital, interval, number, percent
 from fgtune.analysis.inputs import PlannedArm, StudyData
 from fgtune.analysis.level_panels import arm_groups
 from fgtune.analysis.profiles.sides import NUM_FINE
@@ -21,8 +22,10 @@ from fgtune.analysis.table import num_fine
 from fgtune.analysis.verdicts.statistics import Estimate, paired_contrast
 from fgtune.catalog.metrics import AGREEMENT
 from fgtune.catalog.spec import sign_of
+from fgtune.config.schema.classes import ESTIMATE
 from fgtune.text import count, listed
 
+_SECTION = "classes"
 _FEWEST_POINTS = 3
 """Numbers that must have an agreement: of two, the higher one is no peak."""
 _FEWEST_SEEDS = 3
@@ -66,9 +69,10 @@ class NumberChoice:
         points: By number.
         peak: The choice among them.
         truth: The number of fine classes in the data; None where it is not known.
-        lost: The primary metric at the best number tried less that at the chosen one, or the other way round where
-            lower is better, so that it is never negative; nan where it is not known.
-        best: The number tried with the best primary metric, the smallest if tied; None where it is not known.
+        best: The number tried with the best primary metric over the seeds that all numbers share, the smallest if tied;
+            None where it is not known, or they share no seed.
+        lost: The primary metric there less that at the chosen number, or the other way round where lower is better, so
+            that it is never negative; nan where ``best`` is None.
         sentence: The result in words.
     """
 
@@ -76,8 +80,8 @@ class NumberChoice:
     points: tuple[NumberPoint, ...]
     peak: Peak
     truth: int | None
-    lost: float
     best: int | None
+    lost: float
     sentence: str
 
     @property
@@ -138,7 +142,7 @@ def choose_numbers(data: StudyData) -> tuple[NumberChoice, ...]:
     """The choice of K_F on each data set of a study that varies it, where at least three numbers have an agreement.
 
     Of several factors, the others are at their baseline. In a comparison, what counts is arms that differ from the
-    baseline on the same data in K_F alone.
+    baseline on the same data in K_F alone; those with a search inside, or that estimate K_F, are left out.
     """
     chosen = (_choice(data, dataset, arms) for dataset, arms in _arms_over_numbers(data).items())
     return tuple(each for each in chosen if each is not None)
@@ -152,13 +156,31 @@ def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm]) -> Number
     agreements = {point.num_fine: data.values(point.arm, AGREEMENT) for point in points}
     truth, fewest = _classes(data, points)
     peak = find_peak(agreements, data.study.metrics.alpha, fewest)
+    best, lost = _cost(data, points, peak.best)
+    sentence = _sentence(points, peak, data.level) + _cost_words(data, best, lost, peak.best)
+    return NumberChoice(dataset, tuple(points), peak, truth, best, lost, sentence)
+
+
+def _cost(data: StudyData, points: Sequence[NumberPoint], chosen: int) -> tuple[int | None, float]:
+    """The best number by the primary metric over shared seeds, and what another one loses against it."""
     primary = data.info(data.study.metrics.primary)
     sign = sign_of(primary.direction)
-    gains = {point.num_fine: sign * point.estimates[primary.name].mean for point in points if sign}
-    known = {size: gain for size, gain in gains.items() if math.isfinite(gain)}
-    best = max(known, key=lambda size: (known[size], -size), default=None)
-    lost = math.nan if best is None or peak.best not in known else known[best] - known[peak.best]
-    return NumberChoice(dataset, tuple(points), peak, truth, lost, best, _sentence(points, peak, data.level))
+    values = {point.num_fine: data.values(point.arm, primary.name) for point in points}
+    shared = set.intersection(*({*each} for each in values.values()))
+    if not sign or not shared:
+        return None, math.nan
+    gains = {size: sign * math.fsum(each[seed] for seed in shared) / len(shared) for size, each in values.items()}
+    best = max(gains, key=lambda size: (gains[size], -size))
+    return best, gains[best] - gains[chosen]
+
+
+def _cost_words(data: StudyData, best: int | None, lost: float, chosen: int) -> str:
+    if best is None:
+        return ""
+    title = capital(data.info(data.study.metrics.primary).title)
+    if best == chosen:
+        return f" {title} is best there, too."
+    return f" {title} is best at {best}, and there it is better by {number(lost)}."
 
 
 def _arms_over_numbers(data: StudyData) -> dict[str, list[PlannedArm]]:
@@ -170,10 +192,24 @@ def _arms_over_numbers(data: StudyData) -> dict[str, list[PlannedArm]]:
         return {"": [*next((arms for factor, arms in arm_groups(data) if factor in NUM_FINE), ())]}
     found: dict[str, list[PlannedArm]] = {}
     for arm in data.arms:
-        base = data.baseline_of(arm).levels
-        if all(arm.levels[path] == base[path] for path in arm.levels if path not in NUM_FINE):
+        is_plain = arm.name not in design.searched_arms and not _estimates(data, arm)
+        if is_plain and _but_number(arm) == _but_number(data.baseline_of(arm)):
             found.setdefault(arm.dataset, []).append(arm)
     return found
+
+
+def _estimates(data: StudyData, arm: PlannedArm) -> bool:
+    """Whether the trials of an arm estimate K_F for themselves."""
+    return any(result.config.get("classes", {}).get("num_fine") == ESTIMATE for result in data.ended(arm.name))
+
+
+def _but_number(arm: PlannedArm) -> dict[str, Any]:
+    """The levels of an arm but for K_F; also where it sets the whole section."""
+    levels = {path: level for path, level in arm.levels.items() if path not in NUM_FINE}
+    section = levels.get(_SECTION)
+    if isinstance(section, Mapping):
+        levels[_SECTION] = {name: value for name, value in section.items() if f"{_SECTION}.{name}" not in NUM_FINE}
+    return levels
 
 
 def _points(data: StudyData, arm: PlannedArm) -> list[NumberPoint]:

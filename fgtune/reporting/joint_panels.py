@@ -87,7 +87,7 @@ def number_figures(data: StudyData, summary: StudySummary) -> tuple[FigureGroup,
     groups = []
     for place, found in enumerate(summary.class_numbers):
         figures = []
-        names = [AGREEMENT, summary.primary] if len(summary.class_numbers) > 1 else found.chosen.estimates
+        names = [AGREEMENT, summary.primary] if found.dataset else found.chosen.estimates
         for rank, name in enumerate(names):
             info = data.info(name)
             rows = [(each.arm, each.num_fine, each.estimates[name]) for each in found.points if each.estimates[name].n]

@@ -27,6 +27,18 @@ def _json_of(text: str) -> str:
     return json.dumps(parse_yaml(text, "").data)
 
 
+def _placed_json(text: str, where: str) -> str:
+    """The same; an error says in which file it is.
+
+    Raises:
+        ConfigError: It is no YAML.
+    """
+    try:
+        return _json_of(text)
+    except ConfigError:
+        return json.dumps(parse_yaml(text, where).data)
+
+
 _MISSING = "this file of a study folder is missing"
 
 
@@ -71,7 +83,7 @@ class StoredStudy(CellFiles):
         fix = "restore the file, or run the study again: finished cells are kept"
         text = self._text(self.resolved_file)
         try:
-            return Study.from_plain(json.loads(_json_of(text)))
+            return Study.from_plain(json.loads(_placed_json(text, where)))
         except ValidationError as error:
             rule = f"is not the resolved study that this version writes ({error.error_count()} problems)"
             raise DamagedFileError(rule, where=where, fix=fix) from error

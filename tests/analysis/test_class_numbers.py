@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from fgtune.analysis.agreement import pseudo_values
 from fgtune.analysis.class_numbers import choose_numbers, find_peak
+from fgtune.analysis.formatting import interval, number
 from fgtune.analysis.inputs import read_study
 from fgtune.config.schema.base import data_key
 from fgtune.reporting.html import write_up
@@ -94,11 +98,16 @@ def write_study(synthetic, out, shares, text=STUDY):
     """A folder whose seeds move this share of samples to a random class, for each K_F."""
     folder = synthetic.SyntheticStudy(text=text).write(out)
     data = read_study(folder)
+
+    def size_of(cell_id) -> int:
+        given = data.results[cell_id].config["classes"]["num_fine"]
+        return given if isinstance(given, int) else 6
+
     for config in {str(each.config["data"]): each.config["data"] for each in data.results.values()}.values():
         folder.write_labels(data_key(config), LABELS)
     for arm in data.arms:
         for cell in data.cells(arm.name):
-            size = arm.levels["classes.num_fine"] or 6
+            size = size_of(cell.cell_id)
             rng = np.random.default_rng([cell.seed, size])
             share = shares[arm.dataset][size] if arm.dataset else shares[size]
             fine = np.where(rng.random(240) < share, rng.integers(0, size, 240), TRUE % size)
@@ -114,7 +123,8 @@ def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_num
     assert (found.peak.best, found.peak.left, found.peak.next, found.truth) == (8, (8,), (7, 9), 10)
     assert found.sentence.startswith("Seeds agree most at K_F = 8: ")
     assert found.sentence.endswith(
-        "On the 3 other numbers tried they agree less (95 % confidence). To narrow it down, try 7 and 9."
+        "On the 3 other numbers tried they agree less (95 % confidence). To narrow it down, try 7 and 9. "
+        f"Clustering accuracy (test) is best at {found.best}, and there it is better by {number(found.lost)}."
     )
     page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "Choosing the number of fine classes" in page
@@ -173,13 +183,78 @@ def test_a_comparison_chooses_on_each_data_set_among_the_arms_that_differ_in_k_f
         assert each.lost == pytest.approx(max(means.values()) - means[each.peak.best])
 
 
+def numbers_of(found) -> list[int]:
+    return [point.num_fine for each in found for point in each.points]
+
+
+def with_arms(arms: str) -> str:
+    """The study on one data set with these arms and its baseline."""
+    return re.sub(r"  arms:.*seeds:", f"  arms:\n    - {{name: six}}\n{arms}\nseeds:", SEVERAL, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "numbers"),
+    [
+        (["classes.num_fine: 8", "classes.num_fine: 10"], [6, 8, 10]),
+        (["classes: {num_fine: 8}", "classes: {num_fine: 10}"], [6, 8, 10]),
+        (["classes.num_fine: 8", "classes.num_fine: 10, epochs: 4"], []),  # two are left
+        (["classes.num_fine: 8", "classes.num_fine: 10", "classes.num_fine: estimate"], [6, 8, 10]),
+    ],
+)
+def test_arms_count_that_state_their_k_f_and_differ_in_nothing_else(synthetic, tmp_path, changes, numbers):
+    arms = "\n".join(f"    - {{name: a{n}, set: {{{change}}}}}" for n, change in enumerate(changes))
+    shares = dict.fromkeys([6, 8, 10], 0.1)
+    text = with_arms(arms)
+    assert numbers_of(choose_numbers(read_study(write_study(synthetic, tmp_path, shares, text)))) == numbers
+
+
+def test_what_is_lost_is_counted_over_the_seeds_that_all_numbers_share(synthetic, tmp_path):
+    shares = {4: 0.5, 6: 0.3, 8: 0.05, 10: 0.3}
+    data = read_study(write_study(synthetic, tmp_path, shares))
+    dropped = {data.cells(arm)[0].cell_id for arm in (data.arms[0].name,)}  # its first seed
+    data = replace(data, results={key: value for key, value in data.results.items() if key not in dropped})
+    (found,) = choose_numbers(data)
+    values = {each.num_fine: data.values(each.arm, "test/clustering_accuracy") for each in found.points}
+    means = {size: np.mean([by_seed[seed] for seed in (1, 2, 3)]) for size, by_seed in values.items()}
+    assert means[found.best] == max(means.values())
+    assert found.lost == pytest.approx(max(means.values()) - means[found.peak.best])
+
+
+def cells_of(page: str, row: str) -> list[str]:
+    """The texts of a row of the table of numbers."""
+    table = page.partition("The number of fine classes at which seeds agree most")[2].partition("</table>")[0]
+    found = re.search(rf'<tr><th scope="row">{row}</th>(.*?)</tr>', table, re.DOTALL)
+    return [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", found[1], re.DOTALL)]
+
+
 @pytest.mark.slow
 def test_a_page_of_several_data_sets_has_a_table_and_two_figures_for_each(synthetic, tmp_path):
-    page = write_up(write_study(synthetic, tmp_path, ON_EACH, SEVERAL))[0].read_text(encoding="utf-8")
-    assert "The number of fine classes that seeds agree on, by data set" in page
+    folder = write_study(synthetic, tmp_path, ON_EACH, SEVERAL)
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    for each in choose_numbers(read_study(folder)):
+        classes, chosen, agreement, best, lost, left, tried, further = cells_of(page, each.dataset)
+        agreed = each.chosen.estimates["agreement"]
+        assert (classes, best) == ("10", str(each.best))
+        assert chosen == str(each.peak.best) + " (at an end)" * each.peak.at_edge
+        assert agreement == f"{number(agreed.mean)} ({interval(agreed.low, agreed.high)})"
+        assert lost == number(each.lost)
+        assert left == (", ".join(str(size) for size in each.peak.left if size != each.peak.best) or "none")
+        assert (tried, further) == ("4, 6, 8", ", ".join(map(str, each.peak.next)) or "–")
     for ident in ("numbers-0", "numbers-1", "numbers-1-0", "numbers-1-1"):
         assert f'id="{ident}-data"' in page
     assert 'id="numbers-2-data"' not in page
+
+
+@pytest.mark.slow
+def test_a_data_set_without_a_choice_is_named(synthetic, tmp_path):
+    folder = write_study(synthetic, tmp_path, ON_EACH, SEVERAL)
+    data = read_study(folder)
+    for arm in data.arms:
+        for cell in data.cells(arm.name) if arm.dataset == "one" else ():
+            (folder.predictions_dir / f"{cell.cell_id}.npz").unlink()
+    page = write_up(folder)[0].read_text(encoding="utf-8")
+    assert "On one fewer than three numbers have an agreement." in page
+    assert cells_of(page, "two")[1] == "8 (at an end)"
 
 
 def test_where_less_is_better_what_is_lost_is_still_a_cost(synthetic, tmp_path):

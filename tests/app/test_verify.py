@@ -337,6 +337,8 @@ def test_a_report_of_another_version_is_compared_by_its_numbers(folder):
     assert re.match(r"report.html: was written by fgtune 9.9, plotly 1.0, this is fgtune .*: its numbers were", note)
     text("report.html", r'(<p class="headline">)[^<]*', r"\1More classes help.")(folder.root)
     assert verify(folder.root).problems == ["report.html: the answer that it shows is not the one among its numbers"]
+    text("report.html", r'(id="fgtune-summary">)[^<]*', r'\1{"study": "real"}')(folder.root)  # most cut out
+    assert verify(folder.root).problems == ["report.html: its numbers are not those that the ledger gives"]
 
 
 @pytest.mark.slow

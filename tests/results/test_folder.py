@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from fgtune.config.reading.load import load_study
-from fgtune.errors import StudyFolderError
+from fgtune.errors import DamagedFileError, StudyFolderError
 from fgtune.results.folder import StudyFolder
 from fgtune.results.records import CellResult, EpochMetrics, RelationsRecord
 
@@ -278,3 +278,14 @@ def test_a_folder_that_is_continued_knows_how_many_lines_were_not_chained(folder
         folder.ledger.append(CellResult.from_plain(plain_result("c")))
     assert folder.ledger.chain.broken == ()
     assert folder.ledger.chain.unchained == 2
+
+
+def test_a_resolved_study_that_is_no_yaml_is_an_error_at_its_place(folder, make, provenance):
+    loaded, plan = make()
+    folder.create_or_check(plan, loaded, provenance)
+    folder.provenance_file.unlink()  # from which the study would be made again
+    folder.resolved_file.write_text("study: a\nstudy: [", encoding="utf-8")
+    for _ in range(2):  # a text that was read before, too
+        with pytest.raises(DamagedFileError) as caught:
+            StudyFolder(folder.root).read_study()
+        assert str(caught.value).startswith(f"{folder.resolved_file}:2")

@@ -55,6 +55,12 @@ def digits_shape(_config: object) -> DataShape:
     return DataShape(num_coarse=(2,), num_fine=10, fingerprint="synthetic")
 
 
+def size_of(cell: Cell) -> int:
+    """K_F of a cell; ten where it estimates that."""
+    number = cell.config.classes.num_fine
+    return number if isinstance(number, int) else 10
+
+
 @dataclass
 class Faults:
     """Cells to leave out or to end badly, as (arm, seed); collapsed ones complete with half the accuracy."""
@@ -164,7 +170,7 @@ class SyntheticStudy:
             metrics = {"train/loss": 2.5 * math.exp(-epoch / 15) + 0.4, "test/silhouette": value - 0.3}
             if self.fine_labels:
                 rewired = round(8 * (1 - value))
-                surplus = abs((cell.config.classes.num_fine or 10) - 10)
+                surplus = abs(size_of(cell) - 10)
                 metrics |= {
                     "test/clustering_accuracy": value,
                     "test/ari": value - 0.07,
@@ -174,7 +180,7 @@ class SyntheticStudy:
         return tuple(history)
 
     def _relations(self, cell: Cell, metrics: dict[str, float], rng: np.random.Generator) -> RelationsRecord:
-        num_fine = cell.config.classes.num_fine or 10
+        num_fine = size_of(cell)
         truth = np.repeat([0, 1], 5)
         order = rng.permutation(num_fine)
         learned = truth[order % 10].copy()

@@ -35,6 +35,8 @@ _VERSIONED = frozenset({"answer", "label", "made_by", "name", "next_step", "reas
 """Keys of ``verdicts.json`` whose values versions may say in other words."""
 _DESCRIBING = frozenset({"description"})
 """Keys of a summary whose values describe its metrics: they are fgtune's, and no number of the study."""
+_RESHAPED = frozenset({"numbers", "class_numbers"})
+"""Keys of a summary that an earlier version has in another form, or not at all."""
 
 
 def check_tables(subject: Subject) -> Iterator[Finding]:
@@ -159,18 +161,16 @@ def _json_of(page: re.Match[str]) -> str:
     return found if unpacking.eof else text
 
 
-def _numbers(text: str, summary: StudySummary, name: str, of_now: bool) -> Iterator[Finding]:
-    """The numbers of a report, and that its answer is the one that it shows; of another version, those both have."""
+def _numbers(text: str, summary: StudySummary, name: str, *, of_now: bool) -> Iterator[Finding]:
+    """The numbers of a report, and that its answer is the one that it shows."""
     found = _SUMMARY.search(text)
     try:
         stored = None if found is None else json.loads(_json_of(found))
     except ValueError:
         stored = None
-    expected = _without(_DESCRIBING, json.loads(json.dumps(summary.to_plain())))
-    if isinstance(stored, dict) and not of_now:
-        both = stored.keys() & expected.keys()
-        stored, expected = ({key: each[key] for key in both} for each in (stored, expected))
-    same = bool(stored) and _without(_DESCRIBING, stored) == expected
+    expected = json.loads(json.dumps(summary.to_plain()))
+    left_out = _DESCRIBING if of_now else _DESCRIBING | _RESHAPED
+    same = stored is not None and _without(left_out, stored) == _without(left_out, expected)
     yield agree(same, f"{name}: its numbers are not those that the ledger gives", compared=_leaves(expected))
     answer = stored.get("answer") if isinstance(stored, dict) else None
     if isinstance(answer, str):

@@ -173,8 +173,8 @@ class _Explainer:
             nearby = dict.fromkeys(f"{dotted(path[:-1])}.{each}" for each in below if each.count(".") == least)
             return f"it belongs in {' or '.join(nearby)}"
         if kinds:
-            here = f"leave it out of a {dotted(path[:-1])} of kind {item_at(section, 'kind')}"
-            return f"{here}: it is for {' and '.join(kinds) if len(kinds) < 3 else 'other kinds: ' + ', '.join(kinds)}"
+            who = f"kind {kinds[0]} has" if len(kinds) == 1 else f"kinds {', '.join(kinds)} have"
+            return f"leave it out: only {who} it"
         if nearest(name, known) is None:
             elsewhere = [each for each in all_paths(Study) if each.rpartition(".")[2] == name]
             if elsewhere:

@@ -43,6 +43,18 @@ BAD = [
     (("epochs: 60", "epocs: 60"), "tiny.yaml:16: trial.epocs: unknown key. Fix: did you mean 'epochs'?"),
     (("epochs: 60", "xyz: 60"), "tiny.yaml:16: trial.xyz: unknown key. Fix: known keys: data, model, classes, "),
     (("epochs: 60", "lr: 60"), "tiny.yaml:16: trial.lr: unknown key. Fix: it belongs in trial.optimizer.lr"),
+    (
+        ("  kind: sensitivity\n", "  kind: sensitivity\n  datasets: {}\n"),
+        "tiny.yaml:5: design.datasets: unknown key. Fix: leave it out: only kind comparison has it",
+    ),
+    (
+        ("optimizer: {kind: sgd,", "optimizer: {kind: adamw, nesterov: true,"),
+        "tiny.yaml:15: trial.optimizer.nesterov: unknown key. Fix: leave it out: only kind sgd has it",
+    ),
+    (
+        ("    kind: digits\n", "    kind: digits\n    standardize: true\n"),
+        "tiny.yaml:14: trial.data.standardize: unknown key. Fix: leave it out: only kinds ",
+    ),
     (("lr: 0.1", "lrr: 0.1"), "tiny.yaml:15: trial.optimizer.lrr: unknown key. Fix: did you mean 'lr'?"),
     (("seeds: 3", "seds: 3"), "tiny.yaml:9: seds: unknown key. Fix: did you mean 'seeds'?"),
     (("epochs: 60", 'epochs: "60"'), "tiny.yaml:16: trial.epochs: must be a whole number, got '60'. Fix: leave the qu"),

@@ -57,6 +57,13 @@ def is_near(size: int, truth: int | None) -> bool:
     return truth is not None and abs(size - truth) <= 0.1 * truth
 
 
+def lost_elsewhere(data: StudyData, arm: str, whole: NumberChoice, seeds: tuple[int, ...]) -> float:
+    """What an arm loses, on seeds that had no part in choosing it, against the number that is best on all seeds."""
+    best = next(point.arm for point in whole.points if point.num_fine == whole.best)
+    mine, theirs = (data.values(each, data.study.metrics.primary) for each in (arm, best))
+    return float(np.mean([theirs[seed] - mine[seed] for seed in mine.keys() & theirs.keys() - {*seeds}]))
+
+
 def judge(folder: Path) -> None:
     """Print what each criterion chooses on each data set of a study."""
     data = read_study(StudyFolder(folder))
@@ -83,12 +90,21 @@ def judge(folder: Path) -> None:
         print(f"| {choice.dataset} | {choice.truth} | not shown to agree less | {choice.peak.left} | |")
     for name, each in losses.items():
         print(f"{name}: within 10 % on {sum(shares[name]):.1f} of {len(each)}, mean loss {np.mean(each):.3f}")
+    whole = {choice.dataset: choice for choice in choose_numbers(data)}
     for number in range(2, len(seeds) + 1):
-        studies = [of_seeds(data, some) for some in itertools.combinations(seeds, number)]
+        parts = [*itertools.combinations(seeds, number)]
+        studies = [of_seeds(data, some) for some in parts]
         hits = [sum(is_near(each.peak.best, each.truth) for each in choices) for choices in studies]
         lost = np.mean([each.lost for choices in studies for each in choices])
         left = np.mean([len(each.peak.left) / len(each.points) for choices in studies for each in choices])
         told = f"within 10 % on {np.mean(hits):.1f} ({min(hits)} to {max(hits)}), mean loss {lost:.3f}"
+        if number < len(seeds):
+            others = [
+                lost_elsewhere(data, each.chosen.arm, whole[each.dataset], some)
+                for some, choices in zip(parts, studies, strict=True)
+                for each in choices
+            ]
+            told += f", {np.mean(others):.3f} on the other seeds"
         print(f"{number} seeds: {told}, share of numbers left {left:.2f}")
 
 

@@ -157,7 +157,7 @@ def _choice(data: StudyData, dataset: str, arms: Sequence[PlannedArm]) -> Number
     truth, fewest = _classes(data, points)
     peak = find_peak(agreements, data.study.metrics.alpha, fewest)
     best, lost = _cost(data, points, peak.best)
-    sentence = _sentence(points, peak, data.level) + _cost_words(data, best, lost, peak.best)
+    sentence = _sentence(points, peak, data.level, _cost_words(data, best, lost, peak.best))
     return NumberChoice(dataset, tuple(points), peak, truth, best, lost, sentence)
 
 
@@ -237,7 +237,7 @@ def _classes(data: StudyData, points: Sequence[NumberPoint]) -> tuple[int | None
     return None, 2
 
 
-def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float) -> str:
+def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float, cost: str) -> str:
     estimate = next(point for point in points if point.num_fine == peak.best).estimates[AGREEMENT]
     bounds = f" ({interval(estimate.low, estimate.high)})" if estimate.n > 2 else ""
     text = f"Seeds agree most at K_F = {peak.best}: {number(estimate.mean)}{bounds}."
@@ -251,6 +251,7 @@ def _sentence(points: Sequence[NumberPoint], peak: Peak, level: float) -> str:
         text += f" On the {count(len(tried) - 1, 'other number')} tried they agree less ({percent(level)} confidence)."
     if peak.at_edge:
         text += f" It is the {'smallest' if peak.best == tried[0] else 'largest'} tried, so the peak may lie beyond."
+    text += cost
     if peak.next:
         text += f" To narrow it down, try {listed([str(size) for size in peak.next])}."
     return text

@@ -123,8 +123,9 @@ def test_a_study_over_k_f_says_where_its_seeds_agree_most_and_marks_the_true_num
     assert (found.peak.best, found.peak.left, found.peak.next, found.truth) == (8, (8,), (7, 9), 10)
     assert found.sentence.startswith("Seeds agree most at K_F = 8: ")
     assert found.sentence.endswith(
-        "On the 3 other numbers tried they agree less (95 % confidence). To narrow it down, try 7 and 9. "
-        f"Clustering accuracy (test) is best at {found.best}, and there it is better by {number(found.lost)}."
+        "On the 3 other numbers tried they agree less (95 % confidence). "
+        f"Clustering accuracy (test) is best at {found.best}, and there it is better by {number(found.lost)}. "
+        "To narrow it down, try 7 and 9."
     )
     page = write_up(folder)[0].read_text(encoding="utf-8")
     assert "Choosing the number of fine classes" in page

@@ -60,6 +60,7 @@ def test_a_study_of_a_function_runs_reports_and_verifies(ray_started, place):
     assert not list(folder.checkpoints_dir.glob("*"))
 
 
+@pytest.mark.kill
 def test_what_a_function_raises_fails_its_cells_alone_with_cause_and_traceback(ray_started, place):
     code, folder = run(place, "trial.call=usersown:fails", "execution.max_failures=0", "seeds=1")
     assert code == 3

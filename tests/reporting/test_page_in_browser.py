@@ -162,6 +162,7 @@ def test_the_policy_stops_a_script_that_is_not_ours(browser, open_kind, tmp_path
     opened.page.close()
 
 
+@pytest.mark.slow
 def test_only_a_partial_study_shows_a_banner(open_kind):
     banner = open_kind("partial and hostile").page.locator(".banner").inner_text()
     assert banner.startswith(

@@ -80,6 +80,7 @@ def test_steps_are_those_of_torch_through_a_stored_state_too(config, torchs):
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_a_step_does_not_import_the_compiler():
     done = subprocess.run([sys.executable, "-c", ONE_STEP_EACH], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -74,6 +74,7 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end():
     assert math.isnan(interquartile_mean([]))
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_difference_of_interquartile_means_covers_it():
     rng, hits = numpy_stream(0, "interquartile"), 0
     for study in range(150):

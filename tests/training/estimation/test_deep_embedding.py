@@ -91,6 +91,7 @@ def test_the_code_does_not_depend_on_the_number_of_threads():
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 def test_all_samples_may_be_counted_at_once_without_labels():
     points = blobs(4, each=40)
     alone = QUICK.model_copy(update={"scope": "all"})

@@ -52,8 +52,29 @@ def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummar
     for (arm, contrast), case in zip(pairs, corrected_together(cases), strict=True):
         rules, shape = by_dataset[arm.dataset], shapes[arm.dataset]
         needed = shape.pairs_needed(rules.alpha, rules.collapse_rate)
-        found.append(_summary(data, arm, info, contrast, judge(case, rules), rules, needed))
+        judgement = _unless_held_back(data, arm, info, judge(case, rules), contrast.n)
+        found.append(_summary(data, arm, info, contrast, judgement, rules, needed))
     return tuple(found)
+
+
+def _unless_held_back(
+    data: StudyData, arm: PlannedArm, info: MetricInfo, judgement: Judgement, pairs: int
+) -> Judgement:
+    """The judgement, undecided where it comes from an earlier look at which a doubt held the same answer back.
+
+    The pairs that were added since could have dispelled the doubt, and by themselves, with those before, they do not.
+    """
+    if judgement.verdict is Verdict.UNDECIDED or not judgement.earlier:
+        return judgement
+    for look in range(len(data.looks) - 1):
+        then = next((each for each in planned_contrasts(data.at_look(look), info) if each.arm == arm.name), None)
+        if then is None or then.judgement is None or then.contrast.n != judgement.earlier:
+            continue
+        if then.judgement.verdict is Verdict.UNDECIDED and then.judgement.doubt:
+            showed = f"what {judgement.earlier} pairs showed was held back then"
+            reason = f"{showed}, and all {pairs} by themselves do not show it"
+            return replace(judgement, verdict=Verdict.UNDECIDED, doubt=then.judgement.doubt, reason=reason)
+    return judgement
 
 
 def exploratory_contrasts(data: StudyData, info: MetricInfo, arms: Sequence[PlannedArm]) -> tuple[ContrastSummary, ...]:

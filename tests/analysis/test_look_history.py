@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from support.synthetic import KF_STUDY, Faults, SyntheticStudy
@@ -137,3 +138,31 @@ def test_the_page_has_a_table_of_looks_only_where_seeds_were_added(tmp_path):
     assert section.count("<tr>") == 1 + 2
     assert "80 %" in section
     assert "96 %" in section
+
+
+BASELINE = (0.50, 0.55, 0.49, 0.57, 0.58)
+GAINS = {  # of three pairs that agree to a thousandth, two more take nearly all away
+    "num_fine_ratio=0.8": (-0.200, -0.204, -0.196, -0.201, -0.203),
+    "num_fine_ratio=1.2": (0.0190, 0.0200, 0.0195, -0.0200, 0.0000),
+    "num_fine_ratio=1.5": (-0.100, -0.104, -0.098, -0.101, -0.103),
+}
+
+
+@pytest.mark.parametrize(
+    ("rate", "first", "last"), [(0.2, Verdict.UNDECIDED, Verdict.UNDECIDED), (0.0, Verdict.HELPS, Verdict.HELPS)]
+)
+def test_what_an_earlier_look_held_back_is_not_claimed_later_unless_all_pairs_show_it(tmp_path, rate, first, last):
+    text = KF_STUDY.replace("also: [", f"collapse_rate: {rate}, also: [")
+    folder = made(tmp_path, seeds=5, looks=(3,), text=text)
+    for result in folder.ledger.read():
+        value = BASELINE[result.seed] + GAINS.get(result.arm, (0.0,) * 5)[result.seed]
+        folder.ledger.append(replace(result, metrics={**result.metrics, "test/clustering_accuracy": value}))
+    data = read_study(folder)
+    then, now = (
+        next(each.judgement for each in summarise(study).contrasts if each.arm == "num_fine_ratio=1.2")
+        for study in (data.at_look(0), data)
+    )
+    assert (then.verdict, now.verdict, now.earlier) == (first, last, 3)
+    held = "what 3 pairs showed was held back then, and all 5 by themselves do not show it"
+    assert now.reason == (held if rate else "reliably better, as 3 pairs showed before; all 5 by themselves do not")
+    assert bool(now.doubt) == bool(rate)

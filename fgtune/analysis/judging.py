@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from fgtune.analysis.cells import possible_differences
 from fgtune.analysis.formatting import MetricInfo
@@ -48,26 +49,34 @@ def planned_contrasts(data: StudyData, info: MetricInfo) -> tuple[ContrastSummar
         _case(data, arm, contrast, info, by_dataset[arm.dataset], shapes[arm.dataset], shares)
         for arm, contrast in pairs
     ]
+
+    @cache
+    def at_look(look: int) -> dict[str, ContrastSummary]:
+        return {each.arm: each for each in planned_contrasts(data.at_look(look), info)}
+
     found = []
     for (arm, contrast), case in zip(pairs, corrected_together(cases), strict=True):
         rules, shape = by_dataset[arm.dataset], shapes[arm.dataset]
         needed = shape.pairs_needed(rules.alpha, rules.collapse_rate)
-        judgement = _unless_held_back(data, arm, info, judge(case, rules), contrast.n)
+        judgement = judge(case, rules)
+        if judgement.earlier and judgement.verdict is not Verdict.UNDECIDED:  # rare: earlier looks are judged anew
+            then = [at_look(look).get(arm.name) for look in range(len(data.looks) - 1)]
+            judgement = _unless_held_back(judgement, then, contrast.n)
         found.append(_summary(data, arm, info, contrast, judgement, rules, needed))
     return tuple(found)
 
 
-def _unless_held_back(
-    data: StudyData, arm: PlannedArm, info: MetricInfo, judgement: Judgement, pairs: int
-) -> Judgement:
+def _unless_held_back(judgement: Judgement, looks: Sequence[ContrastSummary | None], pairs: int) -> Judgement:
     """The judgement, undecided where it comes from an earlier look at which a doubt held the same answer back.
 
     The pairs that were added since could have dispelled the doubt, and by themselves, with those before, they do not.
+
+    Args:
+        judgement: An answer of an earlier look.
+        looks: The contrast at each earlier look; None where it was not tested.
+        pairs: Those of all looks.
     """
-    if judgement.verdict is Verdict.UNDECIDED or not judgement.earlier:
-        return judgement
-    for look in range(len(data.looks) - 1):
-        then = next((each for each in planned_contrasts(data.at_look(look), info) if each.arm == arm.name), None)
+    for then in looks:
         if then is None or then.judgement is None or then.contrast.n != judgement.earlier:
             continue
         if then.judgement.verdict is Verdict.UNDECIDED and then.judgement.doubt:
